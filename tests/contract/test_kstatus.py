@@ -13,8 +13,8 @@ from tests.integration.egress.conftest import IN_FORCE
 from tests.unit.api.test_providers import provider_manifest
 from tests.unit.api.tools import binding_manifest, tool_manifest
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, run_object
+from tests.unit.operator.run_facts import FRESH
 from tests.unit.operator.test_instance_plan import plan, served
-from tests.unit.operator.test_run_decision import FRESH
 
 from sympozium_api import agent_protocol, terminal_status
 from sympozium_api.agent_records import Done, End

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.e2e import api_server_reads, api_server_rules, api_server_writes  # noqa: F401 - they add their cases to CASES
 from tests.e2e.api_server_cases import CASES, ApiServer, Case, refusal
 from tests.e2e.conftest import Namespace, is_established, until
 from tests.fakes.kubernetes import FakeKubernetes

@@ -4,37 +4,32 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import structlog
-from structlog.testing import capture_logs
-from tests.fakes.callers import account_token, grant, namespace_object, user_of
 from tests.fakes.clock import FakeClock
-from tests.fakes.pod import TokenIssuer
-from tests.integration.conftest import eventually, instance, listening
-from tests.integration.console.conftest import Console, error, run
+from tests.integration.conftest import eventually
+from tests.integration.console.api_key_world import (
+    PATH,
+    PEPPER,
+    WISH,
+    another_replica,
+    ask,
+    following,
+    following_pepper,
+    made,
+)
+from tests.integration.console.conftest import Console, error
 
 from sympozium_api.names import LABEL_ID
-from sympozium_api.resources import API_KEYS, INSTANCES, RUNS, Object
-from sympozium_archive.database import Database
-from sympozium_console.console_app import create_app
-from sympozium_console.console_context import assemble
-from sympozium_console.console_metrics import ConsoleMetrics
-from sympozium_console.console_settings import ConsoleSettings
+from sympozium_api.resources import API_KEYS, Object
 from sympozium_domain.callers import key_check
 from sympozium_domain.callers.key_store import KeyStore
-from sympozium_domain.callers.static_keys import StaticKeys
 
 log = structlog.get_logger()
-
-PATH = "/api/v1/api-keys"
-PEPPER = "p" * 32
-WISH = {"name": "ci", "user": "ada", "scopes": ["operator.read"]}
 
 
 @pytest.fixture
@@ -42,46 +37,6 @@ async def keyed(console: Console) -> AsyncIterator[Console]:
     """A console that has a pepper and follows the keys."""
     async with following(console):
         yield console
-
-
-@asynccontextmanager
-async def following(console: Console) -> AsyncIterator[None]:
-    console.context.settings.keys.mkdir(exist_ok=True)
-    (console.context.settings.keys / "API_KEY_PEPPER").write_text(PEPPER)
-    console.clock.advance(2)
-    keys = console.context.callers.keys
-    loop = asyncio.create_task(console.context.callers.loops["keys"]())
-    await eventually(lambda: keys.is_whole)
-    yield
-    loop.cancel()
-    await asyncio.gather(loop, return_exceptions=True)
-
-
-@asynccontextmanager
-async def another_replica(console: Console, folder: Path) -> AsyncIterator[Console]:
-    """Another replica in front of the same API server."""
-    database = await Database.open_scratch(str(folder / "another.db"))
-    settings = ConsoleSettings("sympozium-system", tokens=console.tokens, keys=console.context.settings.keys)
-    context = assemble(console.kubernetes, settings, console.clock, database, ConsoleMetrics())
-    async with (
-        listening(create_app(context)) as url,
-        httpx2.AsyncClient(base_url=url, timeout=60, headers={"Authorization": "Bearer secret"}) as http,
-    ):
-        other = replace(console, http=http, context=context)
-        async with following(other):
-            yield other
-    await database.close()
-
-
-async def made(console: Console, namespace: str = "default", **changes: Any) -> dict[str, Any]:
-    answer = await console.request("POST", PATH, params={"namespace": namespace}, json=WISH | changes)
-    assert answer.status_code == 201, answer.text
-    key: dict[str, Any] = answer.json()
-    return key
-
-
-async def ask(console: Console, key: str, path: str = "/api/v1/instances", method: str = "GET", **options: Any) -> Any:
-    return await console.request(method, path, headers={"Authorization": f"Bearer {key}"}, **options)
 
 
 class TestANewKey:
@@ -154,20 +109,6 @@ class TestANewKey:
             for _ in range(20):
                 key = await made(keyed)
                 assert (await ask(other, key["key"])).status_code == 200
-
-
-def following_pepper(console: Console) -> Any:
-    """Give a console whose loops run a pepper."""
-
-    @asynccontextmanager
-    async def pepper() -> AsyncIterator[None]:
-        console.context.settings.keys.mkdir(exist_ok=True)
-        (console.context.settings.keys / "API_KEY_PEPPER").write_text(PEPPER)
-        console.clock.advance(2)
-        await eventually(lambda: console.context.callers.keys.is_whole)
-        yield
-
-    return pepper()
 
 
 class TestAKey:
@@ -299,86 +240,6 @@ class TestAnUnknownKey:
         assert "10009" not in unknown
 
 
-class TestScopes:
-    @pytest.mark.parametrize(
-        ("scopes", "reads", "cancels", "makes"),
-        [
-            (["operator.read"], 200, 403, 403),
-            (["operator.write"], 200, 202, 403),
-            (["operator.admin"], 200, 202, 201),
-            (["operator.approvals", "operator.pairing"], 403, 403, 403),
-            (["tools:read", "tools:write"], 403, 403, 403),
-        ],
-    )
-    async def test_open_what_they_say_in_the_keys_namespace_alone(
-        self, keyed: Console, scopes: list[str], reads: int, cancels: int, makes: int
-    ) -> None:
-        keyed.kubernetes.put(run("r", phase="Running"))
-        keyed.kubernetes.put(instance() | {"metadata": {"name": "theirs", "namespace": "other"}})
-        key = (await made(keyed, scopes=scopes))["key"]
-        assert (await ask(keyed, key, "/api/v1/runs/r")).status_code == reads
-        listed = await ask(keyed, key)
-        assert listed.status_code == reads
-        assert "theirs" not in listed.text
-        assert (await ask(keyed, key, "/api/v1/runs/r/cancel", "POST")).status_code == cancels
-        wish = WISH | {"scopes": scopes}
-        assert (await ask(keyed, key, PATH, "POST", json=wish)).status_code == makes
-        for path in ("/api/v1/instances?namespace=other", f"{PATH}?namespace=other", "/api/v1/runs/r?namespace=other"):
-            refused = error(await ask(keyed, key, path), 403)["message"]
-            assert "in namespace other" in refused
-        for method in ("PUT", "PATCH", "DELETE"):
-            body = {"json": {"spec": {"maxQueuedRuns": 1}}} if method != "DELETE" else {}
-            error(await ask(keyed, key, "/api/v1/instances/demo", method, **body), 403)
-        assert "demo" in keyed.kubernetes.names(INSTANCES)
-
-    @pytest.mark.parametrize(
-        ("wish", "field"),
-        [
-            ({"scopes": ["operator.admin", "tools:read"]}, "scopes"),
-            ({"user": "grace"}, "user"),
-            ({"expires_in": None}, "expires_in"),
-            ({"expires_in": 7200}, "expires_in"),
-        ],
-    )
-    async def test_no_key_makes_one_with_more_than_it_has(
-        self, keyed: Console, wish: dict[str, Any], field: str
-    ) -> None:
-        key = (await made(keyed, scopes=["operator.admin"], expires_in=3600))["key"]
-        held = WISH | {"scopes": ["operator.write", "operator.pairing"], "expires_in": 60}
-        assert (await ask(keyed, key, PATH, "POST", json=held)).status_code == 201
-        refused = error(await ask(keyed, key, PATH, "POST", json=held | wish), 403)
-        assert [one["field"] for one in refused["fields"]] == [field]
-
-    async def test_of_rbac_make_and_revoke_keys_of_a_namespace(self, keyed: Console) -> None:
-        issuer = TokenIssuer(keyed.kubernetes)
-        grant(keyed.kubernetes, user_of("team", "owner"), "team", plurals=("apikeys",))
-        keyed.kubernetes.put(namespace_object("team"))
-        token = account_token(issuer, "team", "owner")
-        await made(keyed)
-        answer = await ask(keyed, token, f"{PATH}?namespace=team", "POST", json=WISH)
-        assert answer.status_code == 201
-        assert answer.json()["createdBy"] == user_of("team", "owner")
-        assert [item["namespace"] for item in (await ask(keyed, token, PATH)).json()["items"]] == ["team"]
-        assert (await ask(keyed, token, f"{PATH}/{answer.json()['id']}?namespace=team", "DELETE")).status_code == 204
-
-
-class TestTheUserOfAKey:
-    async def test_is_in_the_audit_and_in_the_runs_that_it_starts(self, archiving: Console) -> None:
-        async with following_pepper(archiving):
-            key = await made(archiving, scopes=["operator.write"])
-            archiving.kubernetes.put(run("r", phase="Running"))
-            assert (await ask(archiving, key["key"], "/api/v1/runs/r/cancel", "POST")).status_code == 202
-            watches = archiving.context.instance_runs.watches
-            await eventually(lambda: all(watch.synced for watch in watches.values()))
-            task = {"agentRef": "demo", "task": "hello"}
-            started = await ask(archiving, key["key"], "/api/v1/runs", "POST", json=task)
-            assert started.status_code == 201, started.text
-            found = archiving.kubernetes.object(RUNS, started.json()["metadata"]["name"])
-        assert found["spec"]["caller"]["user"] == "ada"
-        [change] = (await archiving.request("GET", "/api/v1/audit?user=ada")).json()["items"]
-        assert (change["actor"], change["action"], change["resource"]) == (key["id"], "cancel", "r")
-
-
 class TestTheLastUse:
     async def test_is_in_the_archive_at_most_once_a_minute(self, archiving: Console) -> None:
         async with following_pepper(archiving):
@@ -401,60 +262,6 @@ async def last_use(console: Console, key: str, *, wait: bool = True, former: str
             if not wait:
                 break
     return use
-
-
-class TestKeysOfTheVariable:
-    ENTRY = {"tenant_id": "t-1", "user_id": "grace", "scopes": ["operator.read"]}
-
-    async def test_are_valid_beside_the_others_and_read_again(self, keyed: Console, tmp_path: Path) -> None:
-        file = tmp_path / "keys.json"
-        file.write_text(json.dumps({"first-key": self.ENTRY}))
-        labels = {"sympozium.ai/tenant-id": "t-1"}
-        keyed.kubernetes.put(namespace_object("default", **labels))
-        use(keyed, str(file))
-        assert (await ask(keyed, "first-key")).status_code == 200
-        file.write_text(json.dumps({"second-key": self.ENTRY, "third-key": self.ENTRY}))
-        keyed.clock.advance(2)
-        assert [(await ask(keyed, f"{name}-key")).status_code for name in ("first", "second")] == [401, 200]
-        file.write_text("{")
-        keyed.clock.advance(2)
-        assert (await ask(keyed, "second-key")).status_code == 200
-        file.unlink()
-        keyed.clock.advance(2)
-        assert (await ask(keyed, "third-key")).status_code == 200
-        assert (await ask(keyed, "third-key", "/api/v1/instances?namespace=other")).status_code == 403
-
-    async def test_of_a_tenant_that_is_not_there_are_refused_and_logged_without_the_key(self, keyed: Console) -> None:
-        wrong = self.ENTRY | {"scopes": ["root"]}
-        with capture_logs() as logs:
-            keys = use(keyed, json.dumps({"lost-key": self.ENTRY, "wrong-key": wrong, "": self.ENTRY}))
-            reporting = asyncio.create_task(keys.run())
-            await eventually(lambda: any("tenant" in line for line in logs))
-            reporting.cancel()
-            for key in ("lost-key", "wrong-key", "x"):
-                error(await ask(keyed, key), 401)
-        assert any(line.get("tenant") == "t-1" for line in logs)
-        assert any("scopes.0" in line.get("fields", ()) for line in logs)
-        assert "-key" not in json.dumps(logs, default=str)
-
-    async def test_a_tenant_may_be_named_by_the_uid_of_its_namespace(self, keyed: Console) -> None:
-        made_namespace = keyed.kubernetes.put(namespace_object("default"))
-        use(keyed, json.dumps({"a-key": self.ENTRY | {"tenant_id": made_namespace["metadata"]["uid"]}}))
-        assert (await ask(keyed, "a-key")).status_code == 200
-
-    async def test_a_key_that_no_header_can_have_takes_no_other_away(self, keyed: Console) -> None:
-        keyed.kubernetes.put(namespace_object("default", **{"sympozium.ai/tenant-id": "t-1"}))
-        use(keyed, json.dumps({"\ud800": self.ENTRY, "a-key": self.ENTRY}))
-        assert (await ask(keyed, "a-key")).status_code == 200
-
-
-def use(console: Console, source: str) -> StaticKeys:
-    """Give a console keys of the variable AUTH_API_KEYS."""
-    callers = console.context.callers
-    keys = StaticKeys(source, callers.rights._namespaces, console.clock)
-    checks = (keys.caller, *callers.authenticator.key_checks)
-    object.__setattr__(callers.authenticator, "key_checks", checks)
-    return keys
 
 
 class TestFigures:

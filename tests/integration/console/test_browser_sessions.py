@@ -10,8 +10,8 @@ import pytest
 import structlog
 from cryptography.fernet import Fernet
 from tests.fakes.callers import account_token, grant, namespace_object, user_of
+from tests.integration.console.api_key_world import following, made
 from tests.integration.console.conftest import DEMO, Console, error, serving
-from tests.integration.console.test_api_keys import following, made
 
 from sympozium_api import environment, names
 from sympozium_archive.database import Database

@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from tests.unit.operator.idle_pods import becomes, claim, fill, pod_of, pooled
 from tests.unit.operator.objects import (
     NAMESPACE,
     WEB_ENDPOINT,
@@ -15,7 +16,6 @@ from tests.unit.operator.objects import (
     terminated,
 )
 from tests.unit.operator.operator_world import World
-from tests.unit.operator.test_reconcile_pool import becomes, claim, fill, pod_of, pooled
 
 from sympozium_api import names
 from sympozium_api.resources import JOBS, SECRETS
