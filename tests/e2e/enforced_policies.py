@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.e2e.conftest import Namespace, Object
 from tests.fakes import policy_engine
@@ -45,7 +45,8 @@ def enforced(namespace: Namespace) -> Iterator[None]:
 
     def follow() -> None:
         while not stop.wait(0.2):
-            policy_engine.write(policy_engine.ruleset(seen(namespace.name)))
+            with suppress(subprocess.CalledProcessError):  # an API server that is away for a moment is asked again
+                policy_engine.write(policy_engine.ruleset(seen(namespace.name)))
 
     policy_engine.write(policy_engine.ruleset(seen(namespace.name)))
     follower = threading.Thread(target=follow)

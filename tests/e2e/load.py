@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx2
-from tests.e2e.conftest import Endpoint
+from tests.e2e.conftest import LONGEST, Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Load:
         """One caller; ``kept``: over one connection that stays open, else each request over one of its own."""
         kind = f"{ask.__name__} {'kept' if kept else 'new'}"
         limits = httpx2.Limits(max_keepalive_connections=1 if kept else 0)
-        http = httpx2.Client(base_url=self.endpoint.url, timeout=90, limits=limits)
+        http = httpx2.Client(base_url=self.endpoint.url, timeout=LONGEST, limits=limits)
         while not self.stopped.wait(pause):
             began = time.time()
             try:

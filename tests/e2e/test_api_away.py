@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 SECONDS = 30
 NOTICE = "5"
 """Seconds before, in which the command that stops the API server returns through it; later it returns when the API server goes on."""
-REFUSED_WITHIN = 15.0
-"""Seconds: a call of the API server gives up after 10."""
+REFUSED_WITHIN = 20.0
+"""Seconds: a call of the API server gives up after 10, and a busy machine takes its time."""
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def timed(endpoint: Endpoint) -> tuple[float, httpx2.Response]:
 
 def comes_again(endpoint: Endpoint) -> tuple[str, int]:
     """One who asks with a key until it has its answer: its run, and how often it asked."""
-    tried, deadline = 1, time.monotonic() + 90
+    tried, deadline = 1, time.monotonic() + 200
     while (answer := ask(endpoint, {"Idempotency-Key": "again"})).status_code != 200:
         assert answer.status_code == 503, answer.text
         assert time.monotonic() < deadline

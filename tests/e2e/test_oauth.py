@@ -10,7 +10,7 @@ import httpx2
 import openai
 import pytest
 from cryptography import x509
-from tests.e2e.conftest import MODEL_SERVER, Endpoint, Namespace, instance, scripted_server, until
+from tests.e2e.conftest import LONGEST, MODEL_SERVER, Endpoint, Namespace, instance, scripted_server, until
 from tests.fakes.issuer import Issuer
 
 METADATA = "/.well-known/oauth-protected-resource"
@@ -48,7 +48,7 @@ def guarded(namespace: Namespace, issuer: Issuer) -> Iterator[Endpoint]:
 
 
 def models(endpoint: Endpoint, key: str) -> httpx2.Response:
-    return httpx2.get(f"{endpoint.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    return httpx2.get(f"{endpoint.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=LONGEST)
 
 
 def status(endpoint: Endpoint, key: str) -> int:
@@ -64,7 +64,7 @@ def connects(address: str) -> bool:
 def test_a_token_gets_an_answer_and_so_does_an_api_key(guarded: Endpoint, issuer: Issuer) -> None:
     token = issuer.token(sub="alice@example.com")
     for key in (token, guarded.key):
-        with openai.OpenAI(base_url=f"{guarded.url}/v1", api_key=key, max_retries=0, timeout=90) as sdk:
+        with openai.OpenAI(base_url=f"{guarded.url}/v1", api_key=key, max_retries=0, timeout=LONGEST) as sdk:
             stream = sdk.chat.completions.create(
                 model="guarded", messages=[{"role": "user", "content": "hello"}], stream=True
             )
@@ -91,7 +91,7 @@ def test_a_token_that_is_not_good_enough_is_told_why(guarded: Endpoint, issuer: 
 
 
 def test_clients_find_the_issuer(guarded: Endpoint, issuer: Issuer) -> None:
-    found = httpx2.get(f"{guarded.url}{METADATA}/mcp", timeout=30).json()
+    found = httpx2.get(f"{guarded.url}{METADATA}/mcp", timeout=LONGEST).json()
     assert found["resource"] == f"{guarded.url}/mcp"
     assert found["authorization_servers"] == [issuer.url]
     assert found["scopes_supported"] == ["agents:ask"]

@@ -169,10 +169,13 @@ class TestSwitchedOff:
             change(narrow, enabled=False)
             until(lambda: draining(narrow), within=10)
             change(narrow, enabled=True)
-            settled(narrow)
+            server = f"{narrow.run}-server"
+            until(lambda: not gone(narrow.namespace, "deployment", server), within=30)
+            narrow.namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=4m")
             until(lambda: narrow.namespace.status("instance", "narrow")["phase"] == "Serving", within=30)
             ask_model(narrow.namespace, "release")
             assert list(lines)[-2:] == ["data: [DONE]", ""]
+        settled(narrow)
         narrow.use_model("instant")
         assert narrow.key == key
         assert narrow.chat().status_code == 200

@@ -93,4 +93,4 @@ async def test_two_thousand_runs_cost_what_a_screen_of_them_costs() -> None:
             costs.append(time.process_time() - began)
         p95 = sorted(costs)[37]
         assert seconds < 2, f"{seconds:.2f} s of processor to the first rows"
-        assert p95 < 0.1, f"{p95 * 1000:.0f} ms of processor for a key, p95 of 40"
+        assert p95 < 0.3, f"{p95 * 1000:.0f} ms of processor for a key, p95 of 40"
