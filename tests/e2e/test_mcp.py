@@ -52,6 +52,8 @@ def served(namespace: Namespace) -> Iterator[Endpoint]:
     until(lambda: all("summarise" in asyncio.run(tools_of(endpoint, url)) for url in endpoint.replicas()), within=30)
     yield endpoint
     endpoint.close()
+    namespace.delete("instance", "mcp", "--wait=false")
+    namespace.delete("skillpack", "texts")
 
 
 async def tools_of(endpoint: Endpoint, url: str) -> list[str]:
