@@ -22,11 +22,13 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import agent_document, names
 from sympozium_api.agent_document import AgentDocument
+from sympozium_api.agent_records import Record
 from sympozium_api.clock import Clock
 from sympozium_api.resources import RUN_PARTS, Object, ResourceType
 from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.request_limits import RequestLimits
 from sympozium_http.tracing import Tracing
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings
@@ -81,6 +83,19 @@ def hold_parts(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     monkeypatch.setattr(proxy.kubernetes, "create", slow)
     return may_write
+
+
+def silences(monkeypatch: pytest.MonkeyPatch) -> list[RunHandle]:
+    """The waits for a record that have ended with none, so far."""
+    found, wait = list[RunHandle](), RunHandle.next
+
+    async def counted(handle: RunHandle, within: float | None = None) -> Record | None:
+        if (record := await wait(handle, within)) is None:
+            found.append(handle)
+        return record
+
+    monkeypatch.setattr(RunHandle, "next", counted)
+    return found
 
 
 async def eventually(holds: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ import openai
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import created_run, delta, done, failed, request_of
-from tests.integration.conftest import KEY, Proxy, eventually
+from tests.integration.conftest import KEY, Proxy, eventually, silences
 
 from sympozium_api import names
 from sympozium_api.resources import RUNS
@@ -104,11 +104,14 @@ async def test_chunks_reach_the_caller_while_the_pod_still_writes(proxy: Proxy, 
     await pod_is_done
 
 
-async def test_a_stream_ends_with_done_and_sends_comments_while_the_pod_starts(proxy: Proxy) -> None:
+async def test_a_stream_ends_with_done_and_sends_comments_while_the_pod_starts(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proxy.context.settings = replace(proxy.context.settings, keep_alive_seconds=0.2)
+    kept_alive = silences(monkeypatch)
     asked = asyncio.create_task(proxy.chat(stream=True))
     pod = await proxy.pod()
-    await asyncio.sleep(0.3)  # longer than keep_alive_seconds: silence is what is tested
+    await eventually(lambda: bool(kept_alive))
     await pod.answer("Hello")
 
     response = await asked

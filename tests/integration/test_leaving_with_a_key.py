@@ -49,6 +49,27 @@ class World:
     def pod(self, run: str) -> FakePod:
         return FakePod(self.kubernetes.object(RUNS, run), self.issuer, self.surfaces[0])
 
+    async def waits(self, run: str, replica: int = 0) -> None:
+        """Wait until a caller waits for the run at this replica."""
+        await eventually(lambda: self.runs[replica]._broker.has_caller(("default", run)))
+
+    async def leave(self, run: str, caller: int = 0, replica: int = 0) -> None:
+        """Let a caller leave that was the last one at its replica, and wait until the replica knows."""
+        self.callers[caller].cancel()
+        await eventually(lambda: not self.runs[replica]._broker.has_caller(("default", run)))
+
+    async def end_grace(self, run: str, replica: int = 0) -> None:
+        """Let the grace period run out, and what follows be done."""
+        abandoned = self.runs[replica]._abandoned
+        abandoned._timers["default", run].cancel()
+        abandoned._expire(("default", run))
+        await eventually(lambda: not abandoned._writes._tasks)
+
+    def be_patient(self) -> None:
+        """Let grace periods end only when the test says so."""
+        for runs in self.runs:
+            runs._abandoned._grace_seconds = 600
+
     def is_cancelled(self, run: str) -> bool:
         return self.kubernetes.object(RUNS, run)["spec"].get("cancel") is True
 
@@ -102,11 +123,12 @@ async def made_run(world: World) -> str:
 async def test_a_caller_that_comes_back_in_time_gets_the_answer(world: World) -> None:
     world.ask(0)
     run = await made_run(world)
-    await asyncio.sleep(0.05)
-    world.callers[0].cancel()
-    await asyncio.sleep(GRACE / 2)
+    world.be_patient()
+    await world.waits(run)
+    await world.leave(run)
     again = world.ask(0)
-    await asyncio.sleep(GRACE)
+    await world.waits(run)
+    await world.end_grace(run)
     assert not world.is_cancelled(run)
     await world.pod(run).answer("Hello")
     assert (await again).json()["choices"][0]["message"]["content"] == "Hello"
@@ -117,19 +139,19 @@ async def test_a_caller_that_comes_back_in_time_gets_the_answer(world: World) ->
 async def test_a_run_that_nobody_comes_back_for_is_cancelled_after_the_grace_period(world: World) -> None:
     world.ask(0)
     run = await made_run(world)
-    await asyncio.sleep(0.05)
+    await world.waits(run)
+    left = asyncio.get_running_loop().time()
     world.callers[0].cancel()
-    await asyncio.sleep(GRACE / 2)
-    assert not world.is_cancelled(run)
     await eventually(lambda: world.is_cancelled(run))
+    assert asyncio.get_running_loop().time() - left >= GRACE
 
 
 async def test_a_shutdown_cancels_the_runs_that_nobody_waits_for_before_the_process_ends(world: World) -> None:
     world.ask(0)
     run = await made_run(world)
-    await asyncio.sleep(0.05)
-    world.callers[0].cancel()
-    await asyncio.sleep(0.05)
+    world.be_patient()
+    await world.waits(run)
+    await world.leave(run)
     world.runs[0].drain()
     await world.runs[0].finish_writes()
     assert world.is_cancelled(run)
@@ -144,8 +166,8 @@ async def test_a_shutdown_leaves_a_run_to_the_callers_that_wait_here_and_elsewhe
         world.runs[replica].drain()
         await world.runs[replica].finish_writes()
         assert not world.is_cancelled(run)
-    world.callers[1].cancel()
-    await asyncio.sleep(0.05)
+    world.be_patient()
+    await world.leave(run, caller=1, replica=1)
     world.runs[1].drain()
     await world.runs[1].finish_writes()
     assert world.waiting_at(run) == "http://10.0.0.0:8081"
@@ -155,11 +177,16 @@ async def test_a_shutdown_leaves_a_run_to_the_callers_that_wait_here_and_elsewhe
 async def test_the_grace_period_begins_with_the_last_caller_that_leaves(world: World) -> None:
     world.ask(0)
     run = await made_run(world)
+    world.be_patient()
+    ends = list[float]()
     for _ in range(3):
-        await asyncio.sleep(GRACE * 0.4)
-        world.callers[-1].cancel()
-        await asyncio.sleep(GRACE * 0.4)
+        await world.waits(run)
+        await world.leave(run, caller=-1)
+        ends.append(world.runs[0]._abandoned._timers["default", run].when())
         world.ask(0)
+    assert ends == sorted(set(ends)), "each that leaves begins it anew"
+    await world.waits(run)
+    await world.end_grace(run)
     assert not world.is_cancelled(run)
 
 
@@ -193,11 +220,15 @@ class SlowCall:
         self.arrived, self.go_on = asyncio.Event(), asyncio.Event()
         self._call = getattr(kubernetes, verb)
         self._early = early
+        self.passed = 0
+        """Later calls for runs that were done."""
         setattr(kubernetes, verb, self)
 
     async def __call__(self, *arguments: Any, **options: Any) -> Any:
         if self.arrived.is_set() or arguments[0] is not RUNS:
-            return await self._call(*arguments, **options)
+            answer = await self._call(*arguments, **options)
+            self.passed += arguments[0] is RUNS
+            return answer
         self.arrived.set()
         if self._early:
             await self.go_on.wait()
@@ -215,15 +246,16 @@ async def test_a_caller_that_comes_back_during_the_cancel_keeps_the_run(world: W
         found = world.kubernetes.object(RUNS, run)
         annotations = found["metadata"]["annotations"] | {names.ANNOTATION_WAITING_AT: "http://10.0.0.0:8081"}
         world.kubernetes.put({**found, "metadata": found["metadata"] | {"annotations": annotations}})
-    await asyncio.sleep(0.05)
+    await world.waits(run)
     slow = SlowCall(world.kubernetes, verb, early=verb == "patch")
     world.callers[0].cancel()
     async with asyncio.timeout(60):
         await slow.arrived.wait()
     back = world.ask(0)
-    await asyncio.sleep(0.2)
+    await world.waits(run)
+    await eventually(lambda: slow.passed > 0 or verb == "get")
     slow.go_on.set()
-    await asyncio.sleep(GRACE)
+    await eventually(lambda: not world.runs[0]._background_writes._tasks)
     assert not world.is_cancelled(run)
     await world.pod(run).answer("Hello")
     assert (await back).json()["choices"][0]["message"]["content"] == "Hello"
@@ -239,7 +271,7 @@ async def test_a_caller_that_comes_back_while_its_replica_leaves_the_run_to_othe
     async with asyncio.timeout(60):
         await slow.arrived.wait()
     world.ask(0)
-    await asyncio.sleep(0.2)
+    await eventually(lambda: slow.passed > 0)
     slow.go_on.set()
     world.callers[1].cancel()
     await asyncio.sleep(3 * GRACE)

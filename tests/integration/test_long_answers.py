@@ -191,16 +191,18 @@ class TestCrashes:
         """Return the pod whose replica ends at this write of the answer; the last is that of the status."""
         run = asyncio.create_task(proxy.chat(headers=KEYED))
         pod = await proxy.pod()
-        create, number = proxy.kubernetes.create, 0
+        create, number, has_crashed = proxy.kubernetes.create, 0, asyncio.Event()
 
         async def counted(kind: ResourceType, *words: Any, **options: Any) -> Object:
             nonlocal number
             number += 1
             if number > step:
+                has_crashed.set()
                 raise Crash
             return await create(kind, *words, **options)
 
         async def never(*_: Any, **__: Any) -> Object:
+            has_crashed.set()
             raise Crash
 
         with pytest.MonkeyPatch.context() as replaced:
@@ -208,7 +210,7 @@ class TestCrashes:
             replaced.setattr(proxy.kubernetes, "patch", never)
             speaking = asyncio.create_task(pod.say(STARTED, done(ANSWER)))
             await eventually(lambda: len(parts_of(proxy)) == min(step, 9))
-            await asyncio.sleep(0.05)
+            await eventually(has_crashed.is_set)
             speaking.cancel()
             run.cancel()
         return pod

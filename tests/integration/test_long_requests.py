@@ -45,18 +45,23 @@ def parts_of(proxy: Proxy) -> list[Object]:
     return sorted(found, key=lambda part: part["spec"]["index"])
 
 
-def crash_at(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """End the web-proxy at its write with this number: 0 is the run's creation, the others are those of its parts."""
-    create, number = proxy.kubernetes.create, 0
+def crash_at(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, step: int) -> asyncio.Event:
+    """End the web-proxy at its write with this number: 0 is the run's creation, the others are those of its parts.
+
+    Return an event that is set then.
+    """
+    create, number, has_crashed = proxy.kubernetes.create, 0, asyncio.Event()
 
     async def counted(kind: ResourceType, *words: Any, **options: Any) -> Object:
         nonlocal number
         number += 1
         if number > step:
+            has_crashed.set()
             raise Crash
         return await create(kind, *words, **options)
 
     monkeypatch.setattr(proxy.kubernetes, "create", counted)
+    return has_crashed
 
 
 @asynccontextmanager
@@ -180,10 +185,10 @@ class TestCrashes:
     async def crash(self, proxy: Proxy, step: int, **headers: str) -> Object:
         """Return the run that a web-proxy leaves that ends at this write."""
         with pytest.MonkeyPatch.context() as patch:
-            crash_at(proxy, patch, step)
+            has_crashed = crash_at(proxy, patch, step)
             asking = asyncio.create_task(post(proxy, **headers))
             await eventually(lambda: len(proxy.kubernetes.names(RUNS)) + len(parts_of(proxy)) == step)
-            await asyncio.sleep(0.02)
+            await eventually(has_crashed.is_set)
             asking.cancel()
         [run] = proxy.kubernetes.names(RUNS)
         return proxy.kubernetes.object(RUNS, run)
@@ -213,12 +218,15 @@ class TestCrashes:
             assert (await asking).headers["x-sympozium-run"] == run["metadata"]["name"]
         assert proxy.kubernetes.names(RUNS) == [run["metadata"]["name"]]
 
-    async def test_the_same_key_makes_another_run_after_the_first_was_cancelled(self, proxy: Proxy) -> None:
+    async def test_the_same_key_makes_another_run_after_the_first_was_cancelled(
+        self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         run = await self.crash(proxy, 2, **{"Idempotency-Key": "k"})
         clock = FakeClock()
         clock.advance(61)
         async with restarted(proxy, clock) as other:
             assert (await task_of(other, run)).status_code == 410
+            monkeypatch.setattr(long_questions, "_WAIT_SECONDS", 60.0)
             asking = asyncio.create_task(post(other, **{"Idempotency-Key": "k"}))
             pod = await other.pod(among=2)
             assert is_whole(await FakePod(proxy.kubernetes.object(RUNS, pod.run), other.issuer, other.surface).task())
@@ -236,7 +244,7 @@ class TestCrashes:
     async def test_a_pod_that_is_quicker_than_the_parts_waits(
         self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(long_questions, "_WAIT_SECONDS", 2.0)
+        monkeypatch.setattr(long_questions, "_WAIT_SECONDS", 60.0)
         may_write = hold_parts(proxy, monkeypatch)
         asking = asyncio.create_task(post(proxy))
         pod = await proxy.pod()

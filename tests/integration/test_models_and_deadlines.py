@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import openai
@@ -12,6 +14,7 @@ from tests.fakes.pod import created_run, delta
 from tests.integration.conftest import Proxy, eventually
 
 from sympozium_api.resources import RUNS
+from sympozium_runs.runs import RunHandle
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 
@@ -49,6 +52,17 @@ async def test_a_response_is_answered_by_the_model_that_it_names(
     assert json.loads(response.output_text)["body"]["model"] == "echo"
 
 
+def held_deadlines(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """Let deadlines hold once a test calls them: how long it takes until then is a matter of the machine."""
+    held, expire_after = list[Callable[[], None]](), RunHandle.expire_after
+
+    def hold(handle: RunHandle, seconds: float, *, since: float) -> None:
+        held.append(partial(expire_after, handle, seconds, since=since))
+
+    monkeypatch.setattr(RunHandle, "expire_after", hold)
+    return held
+
+
 class TestDeadline:
     async def test_a_request_past_its_deadline_gets_504_and_its_run_is_cancelled(self, proxy: Proxy) -> None:
         response = await proxy.chat(headers={"x-request-timeout": "0.2"})
@@ -60,8 +74,9 @@ class TestDeadline:
         await eventually(lambda: proxy.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
 
     async def test_a_stream_past_its_deadline_ends_with_an_error_frame(
-        self, proxy: Proxy, sdk: openai.AsyncOpenAI
+        self, proxy: Proxy, sdk: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        deadlines = held_deadlines(monkeypatch)
         asked = asyncio.create_task(
             sdk.chat.completions.create(
                 model="default", messages=MESSAGES, stream=True, extra_headers={"x-request-timeout": "1s"}
@@ -71,6 +86,7 @@ class TestDeadline:
         speaking = asyncio.create_task(pod.say({"type": "started"}, delta("Hel"), asyncio.Event()))
         chunks = aiter(await asked)
         assert (await anext(chunks)).choices[0].delta.content == "Hel"
+        deadlines.pop()()
         with pytest.raises(openai.APIError, match="within 1 s"):
             await anext(chunks)
         await eventually(lambda: proxy.kubernetes.object(RUNS, pod.run)["spec"].get("cancel") is True)
@@ -97,11 +113,16 @@ class TestDeadline:
         assert not run["spec"]["cancel"]
         assert run["spec"]["timeout"] == "30s"
 
-    async def test_a_caller_that_waits_longer_keeps_the_run(self, proxy: Proxy) -> None:
+    async def test_a_caller_that_waits_longer_keeps_the_run(
+        self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deadlines = held_deadlines(monkeypatch)
         headers = {"Idempotency-Key": "k"}
         short = asyncio.create_task(proxy.chat(headers=headers | {"x-request-timeout": "0.2"}))
         pod = await proxy.pod()
         long = asyncio.create_task(proxy.chat(headers=headers))
+        await eventually(lambda: len(proxy.context.runs._broker._topics["default", pod.run].subscribers) == 2)
+        deadlines.pop()()
         assert (await short).status_code == 504
         await pod.answer("Hello")
         assert (await long).status_code == 200

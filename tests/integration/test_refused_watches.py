@@ -87,7 +87,7 @@ async def test_a_watch_that_stays_refused_is_counted_and_ends_the_process(
     async with watching(proxy) as watches:
         kubernetes.refused = PLURALS[loop]
         kubernetes.end_watches()
-        done, _ = await asyncio.wait(watches, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(watches, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         assert [type(watch.exception()) for watch in done] == [ApiError]
     failures = "sympozium_background_loop_failures_total"
     assert (proxy.context.metrics.registry.get_sample_value(failures, {"loop": loop}) or 0) > 0

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 from tests.fakes.pod import delta, done, failed
-from tests.integration.conftest import KEY, Proxy, eventually
+from tests.integration.conftest import KEY, Proxy, eventually, silences
 from tests.integration.responses_calls import CALL, TOOL, other_replica
 
 from sympozium_api.resources import RUNS
@@ -138,14 +138,15 @@ class TestInForeground:
         assert events[-1].response.error is not None
         assert events[-1].response.error.message == "the model broke off"
 
-    async def test_a_silent_stream_begins_and_stays_open(self, proxy: Proxy) -> None:
+    async def test_a_silent_stream_begins_and_stays_open(self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+        kept_alive = silences(monkeypatch)
         proxy.context.settings = replace(proxy.context.settings, keep_alive_seconds=0.1)
         body = {"input": "hello", "stream": True}
         asked = asyncio.create_task(
             proxy.http.post("/v1/responses", json=body, headers={"Authorization": f"Bearer {KEY}"})
         )
         pod = await proxy.pod()
-        await asyncio.sleep(0.3)  # longer than keep_alive_seconds: silence is what is tested
+        await eventually(lambda: len(kept_alive) > 1)  # the first silence lets the stream begin
         await pod.answer("Hello")
         response = await asked
         assert response.headers["x-sympozium-run"] == pod.run

@@ -84,7 +84,7 @@ async def test_an_end_that_cannot_be_stored_so_far_is_told_after_a_second(proxy:
     assert (await pod.answer("Hello")).status_code in (502, 503)
     response = await asked
     assert response.json()["choices"][0]["message"]["content"] == "Hello"
-    assert 0.9 < asyncio.get_running_loop().time() - began < 3
+    assert 0.9 < asyncio.get_running_loop().time() - began < 30, "a write is repeated for a minute"
     assert (await pod.say(done("Hello"))).json() == {"stored": True}
 
 
@@ -231,6 +231,7 @@ async def test_a_response_never_goes_back_to_queued(
     rest_may_come = asyncio.Event()
     found = []
     speaking = asyncio.create_task(pod.say({"type": "started"}, delta("Hel"), rest_may_come, done("Hello")))
+    await eventually(lambda: proxy.context.runs._broker.has_records(("default", pod.run)))
     for _ in range(3):
         found += [(await client.responses.retrieve(response.id)).status for client in (sdk, elsewhere)]
         await asyncio.sleep(0.02)

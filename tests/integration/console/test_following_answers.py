@@ -149,7 +149,7 @@ class TestAnAnswerThatComesToThisReplica:
             return allowed.pop() if allowed else None
 
         stream = run_events.follow(console.kubernetes, runs, open_run, stop=asyncio.Event(), judge=judge)
-        async with asyncio.timeout(10), aclosing(stream):
+        async with asyncio.timeout(60), aclosing(stream):
             assert {event.event async for event in stream} == {"status"}
 
     async def test_goes_on_when_all_its_callers_have_left(self, console: Console) -> None:

@@ -117,8 +117,8 @@ class TestARequestThatWaits:
     async def test_too_long_is_told_that_its_session_is_busy(
         self, console: Console, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sympozium_domain.instance_runs.TURN_SECONDS", 0.05)
         await say(console, "one")
+        monkeypatch.setattr("sympozium_domain.instance_runs.TURN_SECONDS", 0.05)
         refused = await say(console, "two")
         assert error(refused, 409)["reason"] == "SessionBusy"
         assert refused.headers["retry-after"] == "5"

@@ -13,19 +13,22 @@ from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_agent.waiting import Event
 from sympozium_api.agent_records import Task
 from sympozium_api.json_members import compact
+from sympozium_api.values import replace
 
 QUICK = Timeouts(
-    connect=1,
-    task=2,
-    acknowledgement=1,
+    connect=30,
+    task=60,
+    acknowledgement=30,
     first_backoff=0.002,
     longest_backoff=0.01,
-    delivery_grace=0.3,
-    shutdown_grace=0.3,
+    delivery_grace=30,
+    shutdown_grace=30,
     idle_exit_delay=0,
     model_backoff=0.002,
     model_retry_after=0,
 )
+IMPATIENT = replace(QUICK, acknowledgement=0.3, delivery_grace=-59.7, shutdown_grace=0.3)
+"""Gives up an end record that nobody takes 0.3 s after the run's begin: the grace counts from the deadline of ``task_for``, a minute."""
 KEY = "sk-the-models-key"
 TOKEN = "the-pods-token"
 PROMPT = "a prompt that nobody else may read"

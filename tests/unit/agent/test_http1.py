@@ -46,7 +46,7 @@ async def during(
     """Do something with a request, in a thread of its own."""
 
     def run(scope: Scope) -> T:
-        with open_request(method, f"{url}/x", headers, scope, connect_timeout=1) as request:
+        with open_request(method, f"{url}/x", headers, scope, connect_timeout=60) as request:
             return work(request, scope)
 
     return await in_thread(run)
@@ -188,7 +188,7 @@ async def test_no_socket_is_lost_when_it_is_cancelled_as_it_connects(pause: floa
 
     def connects(url: str, scope: Scope) -> None:
         try:
-            with open_request("POST", url, CHUNKED, scope, connect_timeout=1):
+            with open_request("POST", url, CHUNKED, scope, connect_timeout=60):
                 scope.sleep(10)
         finally:
             unwound.set()
@@ -201,7 +201,7 @@ async def test_no_socket_is_lost_when_it_is_cancelled_as_it_connects(pause: floa
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await connecting
-        assert await asyncio.to_thread(unwound.wait, 5)
+        assert await asyncio.to_thread(unwound.wait, 60)
         del connecting
         gc.collect()
     assert not [each.message for each in lost if each.category is ResourceWarning]

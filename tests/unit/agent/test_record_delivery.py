@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.fakes.model import TOKENS, USAGE, Model
-from tests.unit.agent.conftest import KEY, PROMPT, QUICK, TOKEN, Pod, task_for
+from tests.unit.agent.conftest import IMPATIENT, KEY, PROMPT, QUICK, TOKEN, Pod, task_for
 from tests.unit.agent.surface import DIES_AT_ONCE, Reply, replica
 
 from sympozium_agent.agent_settings import Timeouts
@@ -58,8 +58,9 @@ async def test_the_end_record_is_repeated_until_it_is_acknowledged(pod: Pod, mod
 async def test_an_end_record_that_is_read_but_never_acknowledged_goes_to_the_next_address(
     pod: Pod, model: Model
 ) -> None:
+    hasty = replace(QUICK, acknowledgement=0.3)
     async with replica(task_for(model), events=[Reply(silent=True)]) as stuck, replica(None) as other:
-        assert await pod.run(stuck, other) == 0
+        assert await pod.run(stuck, other, timeouts=hasty) == 0
     assert stuck.end["type"] == "done"
     assert other.deliveries[0].types == ["done"]
 
@@ -110,16 +111,16 @@ async def test_an_end_record_that_comes_too_late_is_no_failure(pod: Pod, model: 
 async def test_an_end_record_that_no_replica_acknowledges_becomes_the_termination_message(
     pod: Pod, model: Model
 ) -> None:
-    async with replica(task_for(model, timeout=0.3), events=[DIES_AT_ONCE]) as surface:
-        assert await pod.run(surface) == 1
+    async with replica(task_for(model), events=[DIES_AT_ONCE]) as surface:
+        assert await pod.run(surface, timeouts=IMPATIENT) == 1
     assert pod.termination_message is not None
     assert pod.termination_message["choices"][0]["message"]["content"] == "".join(TOKENS)
 
 
 async def test_an_answer_too_long_for_the_termination_message_is_an_error_there(pod: Pod, model: Model) -> None:
     long = [{"role": "user", "content": "x" * 5000}]
-    async with replica(task_for(model, "echo", timeout=0.3, messages=long), events=[DIES_AT_ONCE]) as surface:
-        assert await pod.run(surface) == 1
+    async with replica(task_for(model, "echo", messages=long), events=[DIES_AT_ONCE]) as surface:
+        assert await pod.run(surface, timeouts=IMPATIENT) == 1
     assert pod.termination_message is not None
     assert pod.termination_message["error"]["type"] == "answer_not_delivered"
     assert pod.termination_file.stat().st_size <= 4096
@@ -195,8 +196,7 @@ async def test_an_agent_that_is_stopped_before_it_has_a_task_ends_the_run(pod: P
 async def test_an_answer_larger_than_a_record_may_be_is_an_error(pod: Pod, model: Model) -> None:
     long = [{"role": "user", "content": "x" * MAX_RECORD_BYTES}]
     async with replica(task_for(model, "echo", messages=long, timeout=60)) as surface:
-        patient = replace(QUICK, task=20, acknowledgement=20, delivery_grace=30)  # so much takes its time
-        assert await pod.run(surface, timeouts=patient) == 0
+        assert await pod.run(surface) == 0
     assert surface.end["error"]["type"] == "answer_too_large"
 
 

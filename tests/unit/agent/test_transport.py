@@ -18,7 +18,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-async def end_of(pod: Pod, name: str, base_url: str, *, seconds: float = 5) -> dict[str, Any]:
+async def end_of(pod: Pod, name: str, base_url: str, *, seconds: float = 60) -> dict[str, Any]:
     task = task_for(None, name, timeout=seconds)
     task["model"]["baseURL"] = base_url
     async with replica(task) as surface:

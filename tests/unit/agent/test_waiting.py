@@ -17,15 +17,15 @@ def test_an_event_wakes_a_thread_that_waits_beside_a_socket() -> None:
         event = Event()
         waiting = Background(lambda: Scope().wait_for(here.fileno(), POLLIN, event))
         event.set()
-        assert Scope().wait(waiting.ended, seconds=5)
+        assert Scope().wait(waiting.ended, seconds=60)
 
 
 def test_a_socket_that_is_ready_ends_the_wait() -> None:
     here, there = socket.socketpair()
     with here, there:
-        Scope(deadline=time.monotonic() + 5).wait_for(here.fileno(), POLLIN | POLLOUT)
+        Scope(deadline=time.monotonic() + 60).wait_for(here.fileno(), POLLIN | POLLOUT)
         there.send(b"x")
-        Scope(deadline=time.monotonic() + 5).wait_for(here.fileno(), POLLIN)
+        Scope(deadline=time.monotonic() + 60).wait_for(here.fileno(), POLLIN)
 
 
 def test_what_was_set_before_is_seen_and_what_was_cleared_is_not() -> None:
@@ -54,7 +54,7 @@ def test_many_threads_set_one_event_and_none_is_missed() -> None:
     for thread in threads:
         thread.start()
     while sum(counts) < total * len(counts):
-        assert Scope().wait(event, seconds=5)
+        assert Scope().wait(event, seconds=60)
         event.clear()
     for thread in threads:
         thread.join()
@@ -100,8 +100,8 @@ def test_the_result_of_a_background_is_what_it_returned_or_raised() -> None:
     name: ContextVar[str] = ContextVar("name", default="unset")
     name.set("set by the caller")
     good, bad = Background(name.get), Background(lambda: 1 / 0)
-    assert Scope().wait(good.ended, seconds=5)
-    assert Scope().wait(bad.ended, seconds=5)
+    assert Scope().wait(good.ended, seconds=60)
+    assert Scope().wait(bad.ended, seconds=60)
     assert good.result() == "set by the caller"
     with pytest.raises(ZeroDivisionError):
         bad.result()

@@ -118,7 +118,7 @@ async def test_an_instance_goes_once_its_runs_have_ended_and_are_archived(databa
     instance = deleting(world)
     for run in (ended("q1"), ended("q2"), run_object("open")):
         world.cluster.put(owned(run))
-    assert await world.deletions.begin(instance, wait_seconds=5)
+    assert await world.deletions.begin(instance, wait_seconds=60)
     assert (world.cluster.names(INSTANCES), world.left()) == ([], [])
     assert [(row.name, row.phase, row.content_state) for row in await world.table()] == [
         ("open", "Succeeded", CONTENT_KEPT),
@@ -134,7 +134,7 @@ async def test_runs_that_go_on_for_thirty_seconds_are_cancelled(database: Databa
     instance = deleting(world)
     world.cluster.put(owned(run_object("open")))
     world.cluster.put(server_run_object())
-    assert await world.deletions.begin(instance, wait_seconds=5)
+    assert await world.deletions.begin(instance, wait_seconds=60)
     assert (await world.row("open")).phase == "Cancelled"
     assert 30 <= world.slept <= 32
     assert [write for write in world.cluster.writes if write[0] == "patch"] == [("patch", "agentruns", "open")]
@@ -144,7 +144,7 @@ async def test_runs_that_nothing_ends_count_as_cancelled_after_a_minute(database
     world = ArchiverWorld(database)
     instance = deleting(world)
     world.cluster.put(owned(run_object("open")))
-    assert await world.deletions.begin(instance, wait_seconds=5)
+    assert await world.deletions.begin(instance, wait_seconds=60)
     assert (await world.row("open")).phase == "Cancelled"
     assert 60 <= world.slept <= 62
     assert world.cluster.names(INSTANCES) == []
@@ -156,7 +156,7 @@ async def test_a_deletion_that_is_resumed_late_cancels_runs_and_waits_for_their_
     instance = deleting(world)
     world.pass_hours(1)
     world.cluster.put(owned(run_object("open")))
-    assert await world.deletions.begin(instance, wait_seconds=5)
+    assert await world.deletions.begin(instance, wait_seconds=60)
     assert (await world.row("open")).phase == "Cancelled"
     assert world.slept <= 2
 
@@ -175,7 +175,7 @@ async def test_a_mark_that_is_taken_away_gives_the_deletion_up(database: Databas
     world.restarted()
     instance = deleting(world)
     world.cluster.put(owned(run_object("open")))
-    assert not await world.deletions.begin(instance, wait_seconds=5)
+    assert not await world.deletions.begin(instance, wait_seconds=60)
     assert (world.cluster.names(INSTANCES), world.left()) == (["alice"], ["open"])
     assert await world.table() == []
 
@@ -184,7 +184,7 @@ async def test_a_deletion_that_is_asked_for_twice_is_carried_out_once(database: 
     world = ArchiverWorld(database)
     instance = deleting(world)
     world.cluster.put(owned(ended("q1")))
-    assert await asyncio.gather(*[world.deletions.begin(instance, wait_seconds=5) for _ in range(3)]) == [True] * 3
+    assert await asyncio.gather(*[world.deletions.begin(instance, wait_seconds=60) for _ in range(3)]) == [True] * 3
     assert [write for write in world.cluster.writes if write[0] == "delete"] == [
         ("delete", "sympoziuminstances", "alice")
     ]
@@ -217,7 +217,7 @@ async def test_an_instance_of_the_same_name_that_was_made_again_stays(database: 
     again = instance_object()
     again["metadata"]["uid"] = "another"
     world.cluster.put(again)
-    assert await world.deletions.begin(instance, wait_seconds=5), "the one that was to be deleted is gone"
+    assert await world.deletions.begin(instance, wait_seconds=60), "the one that was to be deleted is gone"
     assert world.cluster.names(INSTANCES) == ["alice"]
 
 
@@ -244,7 +244,7 @@ async def test_killed_at_any_step_a_deletion_is_continued_and_no_run_is_lost(dat
             world.cluster.put(run)
         world.restarted(Killer(step))
         try:
-            await world.deletions.begin(instance, wait_seconds=5)
+            await world.deletions.begin(instance, wait_seconds=60)
             was_killed = False
         except Killed:
             pass

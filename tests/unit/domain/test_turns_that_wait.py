@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tests.fakes.session_world import Replica, SlowKubernetes, end, numbers, quiet, turns_of
+from tests.fakes.session_world import Replica, SlowKubernetes, end, numbers, turns_of
+from tests.integration.conftest import eventually
 
 from sympozium_api import names
 from sympozium_domain.sessions.patience import GivenUp, SessionBusy
@@ -23,7 +24,7 @@ class TestARequestThatWaits:
     async def test_for_others_that_wait_is_refused_too(self, replica: Replica, kubernetes: SlowKubernetes) -> None:
         await replica.say("one")
         waiting = replica.says("two")
-        await quiet(0.01)
+        await eventually(lambda: len(replica.turns._lines) == 1)
         with pytest.raises(SessionBusy):
             await replica.say("three", seconds=0.05)
         end(kubernetes, turns_of(kubernetes)[0]["metadata"]["name"])
@@ -32,7 +33,7 @@ class TestARequestThatWaits:
     async def test_beside_too_many_others_is_refused_at_once(self, replica: Replica) -> None:
         await replica.say("one")
         waiting = [replica.says(f"{number}") for number in range(32)]
-        await quiet(0.01)
+        await eventually(lambda: [line.length for line in replica.turns._lines._lines.values()] == [32])
         with pytest.raises(SessionBusy):
             await replica.say("one too many", seconds=600)
         assert not any(task.done() for task in waiting)
@@ -40,7 +41,7 @@ class TestARequestThatWaits:
     async def test_beside_too_many_bytes_of_any_session_is_refused_at_once(self, replica: Replica) -> None:
         await replica.say("one")
         waiting = [replica.says("x" * 7_000_000) for _ in range(2)]
-        await quiet()
+        await eventually(lambda: replica.budget.used > 14_000_000)
         with pytest.raises(SessionBusy):
             await replica.say("y" * 7_000_000, session="s2", seconds=600)
         assert replica.budget.used > 14_000_000
@@ -52,7 +53,7 @@ class TestARequestThatWaits:
     async def test_is_given_up_when_its_caller_leaves(self, replica: Replica, kubernetes: SlowKubernetes) -> None:
         await replica.say("one")
         waiting = replica.says("two")
-        await quiet(0.01)
+        await eventually(lambda: len(replica.turns._lines) == 1)
         replica.given_up.set()
         with pytest.raises(GivenUp):
             await waiting

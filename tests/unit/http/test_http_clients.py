@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from tests.unit.http.test_request_limits import QuickHead, Site, calling
+from tests.unit.http.test_request_limits import Quick, QuickHead, Site, calling
 
 from sympozium_http.request_limits import LARGEST_HEAD, HeaderLimits, RequestLimits
 
@@ -92,9 +92,6 @@ class TestOfferToUpgrade:
             assert await caller.answer() == (200, b"taken")
 
     async def test_a_slow_body_is_cut_off_as_any_other(self) -> None:
-        class Quick(RequestLimits):
-            receive_seconds = 0.2
-
         site = Site()
         async with calling(site, Quick) as caller:
             caller.writer.write(post(OFFER, BODIES["length"][:-1]))

@@ -20,12 +20,37 @@ HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-class Quick(RequestLimits):
-    receive_seconds = 0.2
+SECONDS = 0.2
+"""Time of a request where it is to run out, or to be shown not to count."""
+
+
+class Impatient(RequestLimits):
+    """Gives a connection, too, this time until something comes."""
+
+    receive_seconds = SECONDS
 
 
 class QuickHead(HeaderLimits):
-    receive_seconds = 0.2
+    """Gives a connection the usual time until something comes, which on a busy machine takes a while, and from then on little."""
+
+    def data_received(self, data: bytes) -> None:
+        if self.receive_seconds != SECONDS:
+            self.receive_seconds = SECONDS
+            self._set_clock(SECONDS)
+        super().data_received(data)
+
+
+class Quick(QuickHead, RequestLimits):
+    """The same for a request with its body."""
+
+
+class QuickAfterwards(RequestLimits):
+    """Gives little time as soon as the connection's first request is complete."""
+
+    def on_message_complete(self) -> None:
+        self.receive_seconds = SECONDS
+        self._set_clock(SECONDS)
+        super().on_message_complete()
 
 
 @dataclass
@@ -115,7 +140,7 @@ async def test_an_application_that_waits_for_the_rest_of_a_body_gets_a_disconnec
 
 
 async def test_a_silent_connection_is_closed_without_an_answer() -> None:
-    async with calling(Site(), Quick) as caller, asyncio.timeout(60):
+    async with calling(Site(), Impatient) as caller, asyncio.timeout(60):
         assert await caller.reader.read() == b""
 
 
@@ -130,7 +155,7 @@ async def test_line_breaks_do_not_keep_a_connection_open() -> None:
 @pytest.mark.parametrize("pieces", [1, 64])
 async def test_a_head_without_bound_is_refused_in_however_many_pieces_it_arrives(pieces: int) -> None:
     site = Site()
-    async with calling(site, Quick) as caller:
+    async with calling(site, RequestLimits) as caller:
         caller.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
         many = b"x-filler: " + b"a" * (LARGEST_HEAD // 4) + b"\r\n"
         data = many * 5 + b"\r\n"
@@ -144,12 +169,12 @@ async def test_a_head_without_bound_is_refused_in_however_many_pieces_it_arrives
 
 
 async def test_a_large_head_that_ends_in_time_passes() -> None:
-    async with calling(Site(), Quick) as caller:
+    async with calling(Site(), RequestLimits) as caller:
         caller.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-filler: " + b"a" * (LARGEST_HEAD - 1024) + b"\r\n\r\n")
         assert await caller.one_answer() == b"taken"
 
 
-@pytest.mark.parametrize("http", [Quick, QuickHead])
+@pytest.mark.parametrize("http", [RequestLimits, HeaderLimits])
 @pytest.mark.parametrize("piece", [b"x-filler: " + b"a" * 4096 + b"\r\n", b"a" * 4096])
 async def test_trailers_without_bound_are_refused(http: type[HeaderLimits], piece: bytes) -> None:
     async with calling(Site(), http) as caller:
@@ -162,7 +187,7 @@ async def test_trailers_without_bound_are_refused(http: type[HeaderLimits], piec
     assert json.loads(body)["error"]["code"] == "headers_too_large"
 
 
-@pytest.mark.parametrize("http", [Quick, QuickHead])
+@pytest.mark.parametrize("http", [RequestLimits, HeaderLimits])
 async def test_a_body_in_many_chunks_is_no_head(http: type[HeaderLimits]) -> None:
     site = Site()
     async with calling(site, http) as caller:
@@ -178,13 +203,13 @@ async def test_the_time_between_requests_and_the_time_of_an_answer_do_not_count(
         for _ in range(3):
             caller.writer.write(HEAD + b"abcd")
             assert await caller.one_answer() == b"taken"
-            await asyncio.sleep(Quick.receive_seconds * 1.2)
+            await asyncio.sleep(SECONDS * 1.2)
 
 
 @pytest.mark.parametrize("after", [b"", b"\r\n"])
 async def test_an_answer_may_take_any_time_whatever_follows_the_body(after: bytes) -> None:
-    site = Site(answers_after=Quick.receive_seconds * 2)
-    async with calling(site, Quick) as caller:
+    site = Site(answers_after=SECONDS * 2)
+    async with calling(site, QuickAfterwards) as caller:
         caller.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
         for piece in (b"4\r\nabcd\r\n", b"0\r\n\r\n", after):
             await asyncio.sleep(0.02)
@@ -198,7 +223,7 @@ async def test_a_body_may_take_any_time_where_only_the_head_is_limited() -> None
     async with calling(site, QuickHead) as caller:
         caller.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
         for piece in (b"2\r\na\n", b"\r\n2", b"\r\nb\n\r\n", b"0\r\n\r\n"):
-            await asyncio.sleep(QuickHead.receive_seconds * 0.6)
+            await asyncio.sleep(SECONDS * 0.6)
             caller.writer.write(piece)
         assert await caller.one_answer() == b"taken"
     assert site.bodies == [b"a\nb\n"]
@@ -210,15 +235,15 @@ async def slow_upload(http: type[HeaderLimits], path: bytes) -> bytes:
     async with calling(site, http) as caller:
         caller.writer.write(HEAD.replace(b"POST /", b"POST " + path))
         for piece in (b"ab", b"cd"):
-            await asyncio.sleep(Quick.receive_seconds)
+            await asyncio.sleep(SECONDS)
             caller.writer.write(piece)
         return await caller.reader.readline()
 
 
 async def test_a_listener_and_each_route_of_uploads_have_a_time_for_bodies_of_their_own() -> None:
-    patient = with_body_seconds(Quick, BodySeconds(2))
+    patient = with_body_seconds(Quick, BodySeconds(60))
     assert await slow_upload(patient, b"/") == b"HTTP/1.1 200 OK\r\n"
-    uploads = with_body_seconds(Quick, BodySeconds(Quick.receive_seconds, {"/files": 2}))
+    uploads = with_body_seconds(Quick, BodySeconds(SECONDS, {"/files": 60}))
     assert await slow_upload(uploads, b"/files/a?b=c") == b"HTTP/1.1 200 OK\r\n"
     assert b"408" in await slow_upload(uploads, b"/")
     assert b"408" in await slow_upload(uploads, b"/filesystem")

@@ -11,17 +11,13 @@ from typing import Any
 import pytest
 import uvicorn
 import websocket
-from tests.unit.http.test_request_limits import Caller, Site
+from tests.unit.http.test_request_limits import SECONDS, Caller, Quick, Site
 
 from sympozium_http.request_limits import LARGEST_HEAD, RequestLimits
 
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 OFFER = b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
 KEY = b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-
-
-class Quick(RequestLimits):
-    receive_seconds = 0.2
 
 
 class Echo(asyncio.Protocol):
@@ -52,13 +48,15 @@ class Echo(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def serving(site: Site, protocol: type[asyncio.Protocol] | None = Echo) -> AsyncIterator[tuple[str, int]]:
+async def serving(
+    site: Site, protocol: type[asyncio.Protocol] | None = Echo, http: type[RequestLimits] = Quick
+) -> AsyncIterator[tuple[str, int]]:
     Echo.heads = []
-    config = uvicorn.Config(site.app, lifespan="off", log_config=None, http=Quick, ws=protocol or "none")
+    config = uvicorn.Config(site.app, lifespan="off", log_config=None, http=http, ws=protocol or "none")
     config.load()
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: http(config, state, {}), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()
     server.close()
     for connection in list(state.connections):
@@ -75,12 +73,12 @@ async def calling(address: tuple[str, int]) -> AsyncIterator[Caller]:
 
 def talk(url: str) -> list[str | bytes]:
     """Say something, wait longer than a request may take to arrive, and say something else: with a library as it is."""
-    client = websocket.create_connection(url, timeout=5, header=["Authorization: Bearer k"])
+    client = websocket.create_connection(url, timeout=60, header=["Authorization: Bearer k"])
     said: list[str | bytes] = []
     for text in ("hello", "again"):
         client.send(text)
         said.append(client.recv())
-        time.sleep(2 * Quick.receive_seconds)
+        time.sleep(2 * SECONDS)
     client.close()
     return said
 
@@ -104,7 +102,7 @@ async def test_after_a_request_on_the_same_connection() -> None:
 
 async def test_wherever_the_offer_is_cut_into_pieces() -> None:
     whole = b"GET /ws HTTP/1.1\r\nhost: x\r\n" + OFFER + KEY + b"\r\n"
-    async with serving(Site()) as address:
+    async with serving(Site(), http=RequestLimits) as address:
         for cut in range(1, len(whole), 7):
             async with calling(address) as caller:
                 caller.writer.write(whole[:cut])
@@ -121,7 +119,7 @@ async def test_a_slow_offer_is_cut_off_as_any_other_head() -> None:
 
 
 async def test_a_large_offer_is_refused() -> None:
-    async with serving(Site()) as address, calling(address) as caller:
+    async with serving(Site(), http=RequestLimits) as address, calling(address) as caller:
         caller.writer.write(
             b"GET /ws HTTP/1.1\r\nhost: x\r\n" + OFFER + b"x: " + b"y" * LARGEST_HEAD + b"\r\n" + KEY + b"\r\n"
         )
