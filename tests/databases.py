@@ -138,7 +138,7 @@ def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Databas
     server: PostgresServer = request.getfixturevalue("postgres_server")
     name = f"test_{next(_numbers)}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-    return DatabaseSettings(server.url(name), pool_size=5, max_overflow=2, pool_timeout_seconds=5)
+    return DatabaseSettings(server.url(name), pool_size=5, max_overflow=2, pool_timeout_seconds=60)
 
 
 @pytest.fixture
