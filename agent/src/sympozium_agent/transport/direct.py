@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sympozium_agent.transport.http1 import open_request
+from sympozium_agent.transport.preconnected import CONNECT_SECONDS
 from sympozium_agent.transport.url import parse_url
 
 TYPE_CHECKING = False
@@ -10,18 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
-    from sympozium_agent.transport.connection import Connection
     from sympozium_agent.transport.http1 import Http1Request
-    from sympozium_agent.transport.preconnected import Preconnection
+    from sympozium_agent.transport.preconnected import Connect, Preconnection
     from sympozium_agent.transport.response_parser import ResponseHead
-    from sympozium_agent.transport.url import Url
     from sympozium_agent.waiting import Scope
-
-    Connect = Callable[[Url, float, Scope], Connection]
-    """Connects to a URL's host within so many seconds, as ``connection.connect`` does."""
-
-CONNECT_SECONDS = 10.0
-"""Longest wait for a connection to the model server."""
 
 
 class DirectResponse:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 
-from sympozium_agent.transport.direct import CONNECT_SECONDS
 from sympozium_agent.transport.errors import TransportError
 from sympozium_agent.transport.url import parse_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sympozium_agent.transport.connection import Connection
-    from sympozium_agent.transport.direct import Connect
     from sympozium_agent.transport.url import Url
     from sympozium_agent.waiting import Scope
 
+    Connect = Callable[[Url, float, Scope], Connection]
+    """Connects to a URL's host within so many seconds, as ``connection.connect`` does."""
+
+CONNECT_SECONDS = 10.0
+"""Longest wait for a connection to the model server."""
 _CHECK_SECONDS = 5.0
 
 

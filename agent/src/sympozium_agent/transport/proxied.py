@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from sympozium_agent.transport.direct import CONNECT_SECONDS
 from sympozium_agent.transport.errors import TransportError, no_connection
+from sympozium_agent.transport.preconnected import CONNECT_SECONDS
 from sympozium_agent.transport.response import UnreadResponse
 from sympozium_agent.transport.response_parser import ResponseHead
 from sympozium_agent.waiting import Event, Scope
