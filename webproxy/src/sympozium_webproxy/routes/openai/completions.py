@@ -4,15 +4,12 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from sympozium_openai import bodies, chat, completions
-from sympozium_runs.model_choice import chosen_model
-from sympozium_runs.run_request import RunRequest
+from sympozium_openai import bodies, completions
 from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import parse, read_json_bytes
-from sympozium_webproxy.request.deadline import wait_seconds
-from sympozium_webproxy.request.start import idempotency_key, start
 from sympozium_webproxy.routes.openai.chunked_response import respond
+from sympozium_webproxy.routes.openai.completion_run import start_completion
 
 router = APIRouter()
 
@@ -27,17 +24,6 @@ async def create_completion(request: Request) -> Response:
     left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     if served.instance.spec.memory.system_prompt or served.skills:
         raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")
-    model = chosen_model(served.instance, params.model)
-    run = RunRequest(
-        body.value,
-        "web-proxy",
-        key_id,
-        idempotency_key(request),
-        body_text=body.text,
-        model=model,
-        wait_seconds=wait_seconds(request),
-    )
-    handle = await start(request, served, run, streamed=bool(params.stream))
-    head = chat.CompletionHead(handle.name, int(handle.run.metadata.created.timestamp()), model)
+    handle, head = await start_completion(request, served, key_id, params, body)
     chunks = completions.TextChunks(head, include_usage=params.include_usage) if params.stream else None
     return respond(request, handle, headers, whole=partial(completions.completion, head), chunks=chunks)
