@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.chart_rendering import CHART, helm, pick, pod_of, rendered, variables
-from tests.unit.operator.objects import instance, pack, server_run
+from tests.unit.operator.web_proxy_objects import web_proxy_objects
 
 from sympozium_api import environment
 from sympozium_operator.desired import rbac, web_proxy
@@ -48,24 +48,7 @@ def test_metrics_stay_at_the_old_ports_only_where_a_value_says_so() -> None:
 
 
 def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_them_with() -> None:
-
-    run = server_run()
-    sidecar = pack().spec.sidecar
-    assert sidecar
-    made = web_proxy.build(
-        run,
-        instance(),
-        sidecar,
-        replicas=1,
-        keys_secret="k",
-        keys_version="1",
-        longest_run=1200,
-        key_retention=86400,
-        account="u",
-        session_key="u",
-        pull_policy="Always",
-    )
-    [service] = [item for item in made if item["kind"] == "Service"]
+    [service] = [item for item in web_proxy_objects() if item["kind"] == "Service"]
     spec = monitors(*ALL)["sympozium-web-proxies"]["spec"]
     assert spec["namespaceSelector"] == {"any": True}
     assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()

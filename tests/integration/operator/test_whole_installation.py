@@ -10,8 +10,8 @@ from tests.unit.operator.objects import (
     WEB_ENDPOINT,
     config_object,
     gateway_class_object,
-    gateway_status,
     instance_object,
+    ready_gateway,
 )
 
 from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, INSTANCES, POLICIES, Object
@@ -75,7 +75,7 @@ def test_one_operator_makes_the_gateway_and_both_give_routes_and_no_two_the_same
         await asyncio.sleep(20)
         makers = [operator for operator in operators if (CONFIGS.plural, SYSTEM) in operator.link.wrote]
         assert len(makers) == 1
-        open_gateway(world)
+        world.cluster.put(ready_gateway(world.cluster.object(GATEWAYS, "sympozium", SYSTEM)))
         await asyncio.sleep(60)
         assert hostnames(world).count(HOSTNAME) == 1
         assert "alice.example.com" in hostnames(world)
@@ -88,16 +88,6 @@ def test_one_operator_makes_the_gateway_and_both_give_routes_and_no_two_the_same
         assert hostnames(world).count(HOSTNAME) == 1
 
     run(story)
-
-
-def open_gateway(world: World) -> None:
-    """The gateway's controller does its work."""
-    body = world.cluster.object(GATEWAYS, "sympozium", SYSTEM)
-    status = gateway_status()
-    for part in (status, *status["listeners"]):
-        for each in part["conditions"]:
-            each["observedGeneration"] = body["metadata"]["generation"]
-    world.cluster.put(body | {"status": status})
 
 
 def hostnames(world: World) -> list[str]:

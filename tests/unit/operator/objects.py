@@ -244,3 +244,12 @@ def gateway_status(*listeners: Object) -> Object:
         "addresses": [{"type": "IPAddress", "value": "192.0.2.7"}],
         "listeners": list(listeners) or [{"name": "http"} | said(ACCEPTED, RESOLVED, PROGRAMMED)],
     }
+
+
+def ready_gateway(gateway: Object) -> Object:
+    """A Gateway as its controller leaves it: it routes, in its present generation."""
+    status = gateway_status()
+    for part in (status, *status["listeners"]):
+        for each in part["conditions"]:
+            each["observedGeneration"] = gateway["metadata"]["generation"]
+    return gateway | {"status": status}

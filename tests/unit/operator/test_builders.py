@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from tests.unit.operator.golden import matches
-from tests.unit.operator.objects import WEB_ENDPOINT, instance, pack, run, server_run
+from tests.unit.operator.objects import WEB_ENDPOINT, instance, run, server_run
+from tests.unit.operator.web_proxy_objects import web_proxy_objects
 
 from sympozium_api import environment, names
 from sympozium_api.web_endpoint import Autoscaling
@@ -43,40 +44,19 @@ def test_jobs_are_as_reviewed(scenario: str) -> None:
 
 
 def served(**sidecar: Any) -> list[dict[str, Any]]:
-    return web_proxy.build(
-        server_run(),
+    return web_proxy_objects(
         instance(imagePullSecrets=[{"name": "registry"}] if sidecar else []),
-        pack(**sidecar).spec.sidecar,  # type: ignore[arg-type]
+        sidecar=sidecar,
         replicas=2,
         keys_secret="alice-web-endpoint-web-api-key",
-        keys_version="7",
-        longest_run=1200,
-        key_retention=86400,
         pull_policy="IfNotPresent",
         tracing=web_proxy.TraceExport("http://collector:4318", 0.25) if sidecar else None,
-        account="uid-of-the-account",
-        session_key="uid-of-the-session-key",
     )
 
 
 def test_metrics_stay_at_the_old_port_only_where_the_installation_says_so() -> None:
     def variables(**settings: Any) -> list[Any]:
-        sidecar = pack().spec.sidecar
-        assert sidecar is not None
-        deployment, _ = web_proxy.build(
-            server_run(),
-            instance(),
-            sidecar,
-            replicas=1,
-            keys_secret="keys",
-            keys_version="7",
-            longest_run=1200,
-            key_retention=86400,
-            pull_policy="Always",
-            account="uid",
-            session_key="uid",
-            **settings,
-        )
+        deployment, _ = web_proxy_objects(**settings)
         environ: list[Any] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
         return environ
 
@@ -206,20 +186,7 @@ def test_a_pack_cannot_take_the_place_of_what_the_web_proxy_must_know() -> None:
 @pytest.mark.parametrize(("models", "held"), [([], False), (["embed"], True)])
 def test_the_models_key_is_mounted_only_where_embeddings_are_offered(models: list[str], held: bool) -> None:
     offering = instance(model={"embeddingModels": models}, authRefs=[{"provider": "openai", "secret": "the-key"}])
-    sidecar: Any = pack().spec.sidecar
-    [deployment, _] = web_proxy.build(
-        server_run(),
-        offering,
-        sidecar,
-        replicas=1,
-        keys_secret="k",
-        keys_version="7",
-        longest_run=1200,
-        key_retention=86400,
-        pull_policy="Always",
-        account="uid-of-the-account",
-        session_key="uid-of-the-session-key",
-    )
+    [deployment, _] = web_proxy_objects(offering)
     pod = deployment["spec"]["template"]["spec"]
     mounted = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
     assert mounted.get("/var/run/secrets/sympozium.ai/provider") == ("provider" if held else None)
@@ -231,19 +198,7 @@ def test_the_models_key_is_mounted_only_where_embeddings_are_offered(models: lis
 
 def test_rate_limits_are_not_in_the_deployment() -> None:
     params: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "777"}}]}
-    made = web_proxy.build(
-        server_run(),
-        instance(**params),
-        pack().spec.sidecar,  # type: ignore[arg-type]
-        replicas=1,
-        keys_secret="k",
-        keys_version="7",
-        longest_run=1200,
-        key_retention=86400,
-        pull_policy="Always",
-        account="uid-of-the-account",
-        session_key="uid-of-the-session-key",
-    )
+    made = web_proxy_objects(instance(**params))
     assert "777" not in json.dumps(made)
 
 
@@ -259,20 +214,7 @@ POD: dict[str, Any] = {
 
 def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_ours() -> None:
     agent = agent_job.AgentPod("i", "Always", {}, "http://runs:8081", POD)
-    [deployment, _] = web_proxy.build(
-        server_run(),
-        instance(),
-        pack().spec.sidecar,  # type: ignore[arg-type]
-        replicas=1,
-        keys_secret="k",
-        keys_version="1",
-        longest_run=1200,
-        key_retention=86400,
-        account="uid-of-the-account",
-        session_key="uid-of-the-session-key",
-        pull_policy="Always",
-        template=POD,
-    )
+    [deployment, _] = web_proxy_objects(template=POD)
     of_agent = agent_job.build(run(), instance(), agent, served=False, deadline=1)
     for made, own in ((of_agent, "q1"), (deployment, "alice-web-endpoint")):
         template = made["spec"]["template"]

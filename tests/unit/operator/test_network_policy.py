@@ -11,14 +11,13 @@ from tests.unit.operator.objects import (
     instance,
     instance_object,
     metadata,
-    pack,
     pack_object,
     server_run,
 )
 from tests.unit.operator.operator_world import World
+from tests.unit.operator.web_proxy_objects import web_proxy_objects
 
 from sympozium_api.resources import NETWORK_POLICIES, SERVICES
-from sympozium_operator.desired import web_proxy
 from sympozium_operator.desired.network_policy import Address, Egress, addresses, agent_policies, server_policy
 
 Object = dict[str, Any]
@@ -46,20 +45,7 @@ def model_rules(base_url: str, found: Object | None = None, *, readable: bool = 
 
 
 def server_policies() -> list[Object]:
-    sidecar: Any = pack(ports=[{"name": "debug", "containerPort": 9000}]).spec.sidecar
-    [deployment, _] = web_proxy.build(
-        server_run(),
-        instance(),
-        sidecar,
-        replicas=1,
-        keys_secret="k",
-        keys_version="1",
-        longest_run=1200,
-        key_retention=86400,
-        account="u",
-        session_key="u",
-        pull_policy="Always",
-    )
+    [deployment, _] = web_proxy_objects(sidecar={"ports": [{"name": "debug", "containerPort": 9000}]})
     return [server_policy(server_run(), deployment)]
 
 

@@ -16,6 +16,7 @@ from tests.unit.operator.objects import (
     instance_object,
     metadata,
     pack_object,
+    ready_gateway,
     said,
 )
 from tests.unit.operator.operator_world import World
@@ -41,12 +42,7 @@ async def look_at_config(world: World) -> Any:
 async def gateway_is_ready(world: World) -> None:
     """The gateway's controller does its work, and the operator sees it."""
     await look_at_config(world)
-    generation = world.cluster.object(GATEWAYS, "sympozium", SYSTEM)["metadata"]["generation"]
-    status = gateway_status()
-    for part in (status, *status["listeners"]):
-        for condition in part["conditions"]:
-            condition["observedGeneration"] = generation
-    world.cluster.put(world.cluster.object(GATEWAYS, "sympozium", SYSTEM) | {"status": status})
+    world.cluster.put(ready_gateway(world.cluster.object(GATEWAYS, "sympozium", SYSTEM)))
     await look_at_config(world)
 
 

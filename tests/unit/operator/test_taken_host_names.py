@@ -8,10 +8,10 @@ from tests.unit.operator.objects import (
     SYSTEM,
     config_object,
     gateway_class_object,
-    gateway_status,
     instance_object,
     metadata,
     pack_object,
+    ready_gateway,
     secret_object,
 )
 from tests.unit.operator.operator_leader import Leader
@@ -53,12 +53,7 @@ async def open_gateway(leader: Leader) -> None:
     """The gateway's controller does its work."""
     await leader.time.run(15)
     started(leader)
-    body = leader.cluster.object(GATEWAYS, "sympozium", SYSTEM)
-    status = gateway_status()
-    for part in (status, *status["listeners"]):
-        for condition in part["conditions"]:
-            condition["observedGeneration"] = body["metadata"]["generation"]
-    leader.cluster.put(body | {"status": status})
+    leader.cluster.put(ready_gateway(leader.cluster.object(GATEWAYS, "sympozium", SYSTEM)))
     await leader.time.run(30)
 
 
