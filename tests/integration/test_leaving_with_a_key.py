@@ -255,7 +255,7 @@ async def test_a_caller_that_comes_back_during_the_cancel_keeps_the_run(world: W
     await world.waits(run)
     await eventually(lambda: slow.passed > 0 or verb == "get")
     slow.go_on.set()
-    await eventually(lambda: not world.runs[0]._background_writes._tasks)
+    await eventually(lambda: not world.runs[0]._abandoned._writes._tasks)
     assert not world.is_cancelled(run)
     await world.pod(run).answer("Hello")
     assert (await back).json()["choices"][0]["message"]["content"] == "Hello"
