@@ -229,8 +229,8 @@ def _writings(policy: EffectivePolicy | None, field: ListedField, value: str) ->
 
 
 def _pattern_writings(field: ListedField, pattern: str) -> tuple[str, ...]:
-    short = service_names.short_pattern(pattern) if field == "egressHosts" else None
-    return pattern, pattern.casefold(), *([short] if short else [])
+    written = service_names.pattern_writings(pattern.casefold()) if field == "egressHosts" else (pattern.casefold(),)
+    return pattern, *written
 
 
 def _names(field: ListedField, value: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ A pod of a headless Service has a label more in front: ``db-0.db.payments.svc``.
 import re
 
 _FULL = re.compile(r"(.+\.[^.]+)\.svc(\..+)?")
+_OF_SERVICES = re.compile(r"(.+)\.svc\..+")
 _DOMAIN = "cluster.local"
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
@@ -28,11 +29,12 @@ def writings(host: str, namespace: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys([host, short, f"{short}.svc", f"{short}.svc.{_DOMAIN}", *own]))
 
 
-def short_pattern(pattern: str) -> str | None:
-    """Return a pattern of Services without ``svc`` and the cluster's domain, so that names with one dot match.
+def pattern_writings(pattern: str) -> tuple[str, ...]:
+    """Return a pattern as it is and, of Services, without the cluster's domain, and without ``svc`` so that names with one dot match.
 
-    None: the pattern is of no Service, or of those of all namespaces, as ``*.svc.cluster.local``, which names of the internet would match.
-    The egress guard looks such names up so that they are no Service's.
+    A pattern of all namespaces, as ``*.svc.cluster.local``, keeps ``svc``: without it names of the internet would match. The egress guard
+    looks such names up so that they are no Service's.
     """
-    full = _FULL.fullmatch(pattern)
-    return full[1] if full and set(full[1].rpartition(".")[2]) != {"*"} else None
+    of_services, full = _OF_SERVICES.fullmatch(pattern), _FULL.fullmatch(pattern)
+    is_of_some = full is not None and set(full[1].rpartition(".")[2]) != {"*"}
+    return pattern, *([f"{of_services[1]}.svc"] if of_services else []), *([full[1]] if full and is_of_some else [])

@@ -248,7 +248,7 @@ class IdlePods:
             async with asyncio.timeout(within):
                 return await lookup
         except TimeoutError:
-            return None
+            return None if lookup.cancelled() else lookup.result()  # a run may be seen as the time ends
         finally:
             del self._lookups[lookup]
 

@@ -67,6 +67,7 @@ _DENIED: list[tuple[ListedField, list[dict[str, Any]], str, str]] = [
             "db.payments": ("db.payments.svc", "db.payments.svc.cluster.local", "DB.Payments"),
             "db": ("db.team", "db.team.svc", "db.team.svc.cluster.local"),
             "*.svc.cluster.local": ("db", "db.payments.svc"),
+            "*.svc.corp.example": ("db", "db.payments.svc", "db.payments.svc.cluster.local"),
             "*.team.svc": ("db",),
             "*.payments": ("db-0.db.payments.svc", "db-0.db.payments.svc.cluster.local"),
             "*.db.payments.svc": ("db-0.db.payments", "db-0.db.payments.svc.cluster.local"),
@@ -87,6 +88,13 @@ def test_one_policy_denies_it(field: ListedField, rules: list[dict[str, Any]], v
     assert denial is not None
     assert denial.kind == field
     assert str(denial).endswith(f"is not allowed by the SympoziumPolicy {where}")
+
+
+@pytest.mark.parametrize("pattern", ["*.svc", "*.svc.cluster.local", "*.svc.corp.example", "db.*.svc.corp.example"])
+def test_a_short_name_is_denied_as_that_of_a_service_whatever_the_clusters_domain(pattern: str) -> None:
+    policy = effective_policy({"egressHosts": {"deny": [pattern]}})
+    assert strictest.is_denied_as_service(policy, "db.payments")
+    assert strictest.listed(policy, "egressHosts", "db.example.com") is None
 
 
 def test_no_policy_allows_everything() -> None:

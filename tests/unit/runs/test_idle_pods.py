@@ -1,5 +1,6 @@
 """Idle pods at one replica: of several runs that name a pod, the first has it."""
 
+import asyncio
 from itertools import permutations
 
 import pytest
@@ -30,3 +31,11 @@ async def test_the_first_of_several_runs_that_name_a_pod_has_it_in_whatever_orde
     found = await pods.run_of(POD)
     assert found is not None
     assert found[1] == "b"
+
+
+async def test_a_run_that_is_seen_as_the_time_for_it_ends_is_not_lost() -> None:
+    pods = IdlePods("http://127.0.0.1:8081", AgentApiMetrics())
+    lookup = asyncio.create_task(pods.run_of(POD, within=0))
+    await asyncio.sleep(0)
+    pods.on_run_change(run("a", 1))
+    assert await lookup == ("default", "a")
