@@ -21,9 +21,10 @@ class World:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.is_open = True
+        self.open_attempts = 1000
+        """Attempts upon which the run ends."""
         refused = Counter("refused", "Refused writes.", ["write"], registry=self.registry)
-        self.writes = BackgroundWrites(lambda _: self.is_open, refused)
+        self.writes = BackgroundWrites(lambda _: self.attempts < self.open_attempts, refused)
         self.attempts = 0
         self.responses: list[Exception | None] = [None]
 
@@ -45,7 +46,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(background_writes, "_FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr(background_writes, "_SURE_SECONDS", 0.05)
+    monkeypatch.setattr(background_writes, "_SURE_SECONDS", 0)
     return World()
 
 
@@ -83,10 +84,19 @@ async def test_a_write_that_can_never_be_taken_is_counted_and_not_repeated(world
 async def test_a_write_of_an_ended_run_is_not_repeated_without_end(
     world: World, response: Exception, logged: list[dict[str, object]]
 ) -> None:
-    world.responses, world.is_open = [response], False
+    world.responses, world.open_attempts = [response], 3
     await world.retry()
-    assert world.attempts > 1
+    assert world.attempts == 3
     assert len(logged) == 1
+
+
+async def test_a_write_is_repeated_while_its_runs_creation_may_be_on_its_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background_writes, "_SURE_SECONDS", 60)
+    world.responses, world.open_attempts = [ApiUnavailable("away")] * 3 + [None], 0
+    await world.retry()
+    assert world.attempts == 4
 
 
 async def test_a_shutdown_waits_for_the_writes_under_way_but_not_for_ever() -> None:
@@ -97,7 +107,7 @@ async def test_a_shutdown_waits_for_the_writes_under_way_but_not_for_ever() -> N
         written.set()
 
     world.writes.spawn(slow())
-    await world.writes.finish(5)
+    await world.writes.finish(60)
     assert written.is_set()
 
     world.responses = [ApiUnavailable("away")]
