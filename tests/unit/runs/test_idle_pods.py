@@ -38,4 +38,4 @@ async def test_a_run_that_is_seen_as_the_time_for_it_ends_is_not_lost() -> None:
     lookup = asyncio.create_task(pods.run_of(POD, within=0))
     await asyncio.sleep(0)
     pods.on_run_change(run("a", 1))
-    assert await lookup == ("default", "a")
+    assert await lookup == run("a", 1).key
