@@ -111,7 +111,7 @@ async def test_a_stream_ends_with_done_and_sends_comments_while_the_pod_starts(
     kept_alive = silences(monkeypatch)
     asked = asyncio.create_task(proxy.chat(stream=True))
     pod = await proxy.pod()
-    await eventually(lambda: bool(kept_alive))
+    await eventually(lambda: len(kept_alive) > 1)  # 0.4 s
     await pod.answer("Hello")
 
     response = await asked
