@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sympozium_api import names
 from sympozium_api.base import Metadata
-from sympozium_api.client import Client
+from sympozium_api.client import ApiError, Client
 from sympozium_api.client.collection import Reading
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
@@ -46,12 +46,19 @@ class RunKey:
     async def is_first(self, run: AgentRun) -> bool:
         """Return whether a run that was just created is the key's first: no other session's was there when it was created.
 
-        Of requests in the same moment the API server's order decides. Nothing but a list is read unless there are several.
+        Of requests in the same moment the API server's order decides. Nothing but a list is read unless there are several. After
+        minutes the API server has forgotten that order: then a run counts only if it is older than all others, by seconds.
         """
-        if all(self._is_own(other) for other in await self._runs()):
+        others = [other for other in await self._runs() if not self._is_own(other)]
+        if not others:
             return True
         version = run.metadata.resource_version
-        before = await self._runs(resourceVersion=version, resourceVersionMatch="Exact")
+        try:
+            before = await self._runs(resourceVersion=version, resourceVersionMatch="Exact")
+        except ApiError as error:
+            if error.status != 410:
+                raise
+            return all(run.metadata.created < other.created for other in others)
         return all(self._is_own(other) for other in before)
 
     async def _runs(self, **options: str) -> list[Metadata]:
