@@ -494,8 +494,6 @@ async def _embed(asked: Completion, connection: Connection) -> None:
     ]
     usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
     answer = {"object": "list", "data": data, "model": asked.model, "usage": usage}
-    if asked.model == "embed-late":
-        await asyncio.sleep(0.5)
     if asked.model == "usage-first":  # as llama.cpp does
         answer = {"model": asked.model, "object": "list", "usage": usage, "data": data}
     await connection.answer(200, answer)
