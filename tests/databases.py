@@ -147,6 +147,9 @@ async def database(database_settings: DatabaseSettings, monkeypatch: pytest.Monk
     monkeypatch.setattr(audit_trail, "WRITE_SECONDS", 60.0)
     opened = Database.open(database_settings)
     yield opened
+    async with asyncio.timeout(60):
+        while opened.pool_in_use:  # by a task that the test has cancelled: its connection would outlive the pool
+            await asyncio.sleep(0.01)
     await opened.close()
     await connections_ended()
 
