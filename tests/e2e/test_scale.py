@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,11 +48,13 @@ class TestOneLimitForAll:
         """Its runs wait in the queue behind one that hangs: what is measured is who gets in, not how fast pods start."""
         limit = {"requestsPerMinute": self.RATE, "burstSize": self.BURST}
         web_endpoint = {"enabled": True, "replicas": 3, "rateLimit": limit}
-        namespace.apply(agent_run("in-the-way", agentRef="limited", task="x", model={"model": "hang"}))
-        yield from made(
-            namespace, instance("limited", webEndpoint=web_endpoint, maxConcurrentRuns=1, maxQueuedRuns=10_000)
-        )
-        namespace.delete("run", "in-the-way")
+        in_the_way = f"in-the-way-{secrets.token_hex(2)}"
+        namespace.apply(agent_run(in_the_way, agentRef="limited", task="x", model={"model": "hang"}))
+        body = instance("limited", webEndpoint=web_endpoint, maxConcurrentRuns=1, maxQueuedRuns=10_000)
+        for endpoint in made(namespace, body):
+            until(lambda: namespace.status("run", in_the_way).get("phase") == "Running", within=60)
+            yield endpoint
+        namespace.delete("run", in_the_way)
 
     @pytest.mark.parametrize("fall", ["evenly", "all on one"])
     def test_three_admit_the_rate_of_one_however_the_requests_fall(self, limited: Endpoint, fall: str) -> None:
