@@ -102,17 +102,20 @@ def database(kind: str) -> Iterator[tuple[str, ...]]:
         finally:
             Namespace("sympozium-system").delete("persistentvolumeclaim", "sympozium-archive", "--wait=false")
         return
-    with namespace_of("database") as namespace:
-        namespace.apply(*postgres_server())
+    namespace = Namespace(f"bench-database-{secrets.token_hex(2)}")
+    namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}}, *postgres_server())
+    try:
         namespace.kubectl("rollout", "status", f"deployment/{POSTGRES}", "--timeout=3m")
         url = f"postgresql+asyncpg://postgres:{PASSWORD}@{POSTGRES}.{namespace.name}:5432/postgres"
         yield ("archive.enabled=true", f"archive.url={url}")
+    finally:
+        namespace.delete("namespace", namespace.name, "--wait=false")
 
 
 @contextmanager
-def namespace_of(what: str) -> Iterator[Namespace]:
-    """A namespace that is removed afterwards."""
-    namespace = Namespace(f"bench-{what}-{secrets.token_hex(2)}")
+def runs_namespace() -> Iterator[Namespace]:
+    """A namespace for runs that is removed afterwards."""
+    namespace = Namespace(f"bench-archive-{secrets.token_hex(2)}")
     namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
     try:
         yield namespace
@@ -122,7 +125,7 @@ def namespace_of(what: str) -> Iterator[Namespace]:
 
 def requests(folder: Path, rate: float, seconds: float) -> Figures:
     """Requests at a rate, whose runs end by themselves."""
-    with namespace_of("archive") as namespace, load.agents(folder):
+    with runs_namespace() as namespace, load.agents(folder):
         endpoint = load.prepare(namespace, pool=0, replicas=1)
         with looking(namespace) as found:
             began = time.monotonic()
@@ -130,13 +133,13 @@ def requests(folder: Path, rate: float, seconds: float) -> Figures:
             took = time.monotonic() - began
             runs = asyncio.run(load.ended_runs(namespace))
             all_archived(found, set(runs))
-        ended = {name: found.ended[name] for name in runs if name in found.ended}
-        return {"per_second": rate, "took_s": round(took, 1)} | figures(found, set(runs), ended)
+            ended = {name: found.ended[name] for name in runs if name in found.ended}
+            return {"per_second": rate, "took_s": round(took, 1)} | figures(found, set(runs), ended)
 
 
 def without_pods(rate: float, seconds: float) -> Figures:
     """Runs that this process makes and ends, while there is no operator that would start them."""
-    with namespace_of("archive") as namespace, looking(namespace) as found:
+    with runs_namespace() as namespace, looking(namespace) as found:
         began, ended = time.monotonic(), asyncio.run(make_and_end(namespace.name, round(rate * seconds), rate))
         took = time.monotonic() - began
         all_archived(found, set(ended))
