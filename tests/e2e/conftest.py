@@ -143,7 +143,8 @@ def nobody_old_leads() -> bool:
     pods = system.list("pods", "-l", "app.kubernetes.io/component=operator")
     going = any("deletionTimestamp" in pod["metadata"] for pod in pods)
     leases = (lease for lease in system.list("leases") if lease["metadata"]["name"].startswith("sympozium-operator"))
-    holders = {lease["spec"].get("holderIdentity") for lease in leases}  # with shards, of each one
+    identities = (lease["spec"].get("holderIdentity") or "" for lease in leases)
+    holders = {identity.partition("/")[0] for identity in identities}  # with shards an identity is pod/number
     return not going and not holders.isdisjoint(pod["metadata"]["name"] for pod in pods)
 
 
