@@ -1,12 +1,12 @@
 """Sessions through the console of a cluster: turns stay in order while the console's pods are killed."""
 
-import contextlib
 import json
 import os
 import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import httpx2
 import pytest
@@ -27,13 +27,13 @@ POD = ("-l", "app.kubernetes.io/component=console")
 
 @pytest.fixture
 def console(namespace: Namespace, system: Namespace) -> Iterator[Console]:
-    with contextlib.ExitStack() as stack:
-        if LONG:
-            yield stack.enter_context(installed_platform(namespace, system)).console
-        else:
-            asked = Console(system, namespace.name)
-            stack.callback(asked.http.close)
-            yield asked
+    if LONG:
+        with installed_platform(namespace, system) as platform:
+            yield platform.console
+    else:
+        found = Console(system, namespace.name)
+        with closing(found.http):
+            yield found
 
 
 def say(console: Console, session: int, turn: int) -> str:

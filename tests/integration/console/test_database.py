@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from tests.databases import connections_ended
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import DEMO, RETENTION, Console, error, serving
 
@@ -42,6 +43,11 @@ async def without_database(tmp_path: Path) -> AsyncIterator[Console]:
 
 
 class TestStart:
+    @pytest.fixture(autouse=True)
+    async def ended(self) -> AsyncIterator[None]:
+        yield
+        await connections_ended()
+
     async def test_a_newer_database_stops_the_start_with_both_versions(self, database: Database) -> None:
         await make_newer(database)
         with pytest.raises(SystemExit, match=f"9999.*{VERSION}"):

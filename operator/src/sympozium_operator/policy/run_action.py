@@ -1,4 +1,4 @@
-"""What the operator can do next with a run in mode task: the values of a decision."""
+"""Next steps of the operator with a run in mode task: the values of a decision."""
 
 from dataclasses import dataclass
 
